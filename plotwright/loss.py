@@ -1,0 +1,107 @@
+"""Cross entropy of a language model's head without ever holding all logits."""
+
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
+
+from plotwright.errors import PlotwrightError
+from plotwright.packing import IGNORED, PIECES, without_filler
+
+CHUNK = 512  # rows of logits held at once
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Sum over rows of -log softmax(hidden @ weight.T)[label], with gradients computed chunk by chunk.
+
+    Both gradients are worked out in the forward pass, while a chunk's logits are at hand, so that at no
+    time more than CHUNK x vocabulary logits exist.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
+        with torch.autocast(device, enabled=False):
+            rows, matrix = hidden.to(dtype), weight.to(dtype)
+            hidden_gradient = torch.empty_like(rows)
+            weight_gradient = torch.zeros_like(weight, dtype=torch.float32)
+            total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+            for start in range(0, len(labels), CHUNK):
+                part, target = rows[start : start + CHUNK], labels[start : start + CHUNK, None]
+                # One pass over each row while the processor's cache holds it; logsumexp takes several over all.
+                log_probabilities = (part @ matrix.T).log_softmax(dim=-1, dtype=torch.float32)
+                log_likelihood = log_probabilities.gather(1, target)
+                total -= log_likelihood.sum()
+                probabilities = log_probabilities.exp_()
+                gradient = probabilities.scatter_add_(1, target, -torch.ones_like(log_likelihood)).to(dtype)
+                torch.mm(gradient, matrix, out=hidden_gradient[start : start + CHUNK])
+                _add_product(weight_gradient, gradient.T, part)
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        ctx.dtypes = hidden.dtype, weight.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        (scale,) = outputs
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        hidden_type, weight_type = ctx.dtypes
+        return (hidden_gradient * scale).to(hidden_type), weight_gradient.mul_(scale).to(weight_type), None
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """total += left @ right; for fp32 factors without the product standing in memory beside the sum."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
+
+
+def summed_cross_entropy(hidden: torch.Tensor, head: nn.Linear, labels: torch.Tensor) -> torch.Tensor:
+    """Sum of -log p(label) in nats over the positions that carry a label.
+
+    hidden: (batch, length, width), the model's last hidden states. labels: (batch, length); the state at
+    position t predicts the label at t + 1, and labels of -100 are left out.
+    """
+    targets = labels[:, 1:]
+    carried = targets != IGNORED
+    return _LinearCrossEntropy.apply(hidden[:, :-1][carried], head.weight, targets[carried])
+
+
+def fuse_loss(model: PreTrainedModel, compiled: bool = False) -> None:
+    """Make `model(input_ids, position_ids, labels, num_items_in_batch)` return the loss and no logits.
+
+    The loss is the sum over labelled tokens divided by `num_items_in_batch`, the number of such tokens
+    in the whole optimizer step, which Trainer counts over accumulation and processes. It replaces
+    `forward` itself because that is what DistributedDataParallel synchronises. `compiled` runs the layers
+    through torch.compile; scoring, with its windows of many sizes, never is.
+
+    Raises PlotwrightError when the output layer has a bias, which this loss would leave out.
+    """
+    if model.get_output_embeddings().bias is not None:
+        raise PlotwrightError(
+            f"the output layer of {model.name_or_path or 'this model'} has a bias, which the training loss does not "
+            "count; choose another model.base."
+        )
+    body = torch.compile(model.base_model, dynamic=False) if compiled else model.base_model
+
+    def forward(
+        self: PreTrainedModel,
+        input_ids: torch.Tensor,
+        position_ids: torch.Tensor,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int,
+        **kwargs: Any,
+    ) -> CausalLMOutput:
+        if self.config._attn_implementation == PIECES:
+            input_ids, position_ids, labels = without_filler(input_ids, position_ids, labels)
+        # Neither mask nor cache: with either, Transformers no longer keeps packed documents apart.
+        hidden = body(input_ids=input_ids, position_ids=position_ids, use_cache=False).last_hidden_state
+        return CausalLMOutput(
+            loss=summed_cross_entropy(hidden, self.get_output_embeddings(), labels) / num_items_in_batch
+        )
+
+    model.forward = MethodType(forward, model)
