@@ -1,27 +1,34 @@
 """What a stage does before it begins: its arguments, and its end when DVC ends."""
 
 import argparse
-import ctypes
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
+import psutil
 
 
 def end_with_dvc() -> None:
-    """Have the kernel kill this process when the DVC that started it dies.
+    """Have this process killed when the DVC that started it dies.
 
     Without it SIGTERM or SIGKILL to `dvc repro` leaves the stage running, and the next `dvc repro` starts a second
     one beside it. Killing loses nothing: outputs appear whole or not at all, and training goes on from its last
     checkpoint. Stages call this before their slow imports. On Linux only; a stage started by hand is left alone.
 
-    Where train.launcher is torchrun or accelerate, that is what DVC started, and it does not call this: when DVC is
-    killed, it and its workers train on, and the next `dvc repro` waits for them. Ending the launcher ends its workers.
+    DVC sets DVC_STAGE for what it starts, so it is the nearest ancestor without it: a shell or torchrun may stand
+    between. That is why a thread waits for it; the kernel's own signal, PR_SET_PDEATHSIG, is for a parent's death.
     """
-    if sys.platform == "linux" and "DVC_STAGE" in os.environ:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform != "linux" or "DVC_STAGE" not in os.environ:
+        return
+    dvc = next(process for process in psutil.Process().parents() if "DVC_STAGE" not in process.environ())
+
+    def follow() -> None:
+        dvc.wait()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def read_paths(description: str | None, *names: str) -> list[Path]:

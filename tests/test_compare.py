@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import kstest
-from tiny_project import run_here
+from tiny_project import IDENTITY, run_here
 
 from plotwright.command import COMMANDS, main
 from plotwright.compare import SCORES, align, compare, in_words, read_scores, report
@@ -122,17 +122,17 @@ def plotwright(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 def repository(tmp_path_factory) -> Path:
     """A DVC repository: first commit without scores, then a branch each for two models' scores."""
     folder = tmp_path_factory.mktemp("repository")
-    git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.com")
-    for command in ((*git, "init", "-q", "-b", "main"), ("dvc", "init", "-q"), ("git", "add", "-A")):
+    identity = [("git", "config", name, value) for name, value in IDENTITY.items()]
+    for command in (("git", "init", "-q", "-b", "main"), *identity, ("dvc", "init", "-q"), ("git", "add", "-A")):
         assert run(folder, *command).returncode == 0
-    run(folder, *git, "commit", "-qm", "empty")
+    run(folder, "git", "commit", "-qm", "empty")
     run(folder, "git", "tag", "empty")
     for name, shift in (("first", 0.0), ("second", -0.05)):
         (folder / SCORES).parent.mkdir(parents=True, exist_ok=True)
         scores(1, shift).to_parquet(folder / SCORES, index=False)
         assert run(folder, "dvc", "add", "-q", SCORES).returncode == 0
         run(folder, "git", "add", "-A")
-        run(folder, *git, "commit", "-qm", name)
+        run(folder, "git", "commit", "-qm", name)
         run(folder, "git", "tag", name)
     scores(1, -0.1).to_parquet(folder / SCORES, index=False)
     assert run(folder, "dvc", "commit", "-q", "--force").returncode == 0

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import pytest
 import yaml
-from tiny_project import run_here
+from tiny_project import IDENTITY, run_here
 
 import stages.download_model
 from plotwright.downloads import CHUNK, downloading
@@ -580,9 +580,11 @@ def test_dvc_downloads_what_a_parameter_names_before_it_is_used_and_nothing_othe
         subprocess.run(command, cwd=tmp_path, env=variables, check=True, capture_output=True, text=True)
 
     run("git", "init", "--quiet")
+    for name, value in IDENTITY.items():
+        run("git", "config", name, value)
     run("dvc", "init", "--quiet")
     run("git", "add", ".")
-    run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "toy")
+    run("git", "commit", "--quiet", "--message", "toy")
     run("dvc", "repro")
     assert (tmp_path / "used.csv").read_text() == "sample"
     assert server.requests == []

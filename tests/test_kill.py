@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from conftest import ROOT
 from tiny_project import build, environment, output_files, run
 
 from plotwright.files import whole_file, whole_folder
@@ -42,6 +44,13 @@ def works_in(project: Path) -> list[str]:
     return found
 
 
+def wait_until(met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def kill_after_a_checkpoint(project: Path, number: signal.Signals) -> None:
     """Start or go on with training; send dvc alone the signal as soon as one more checkpoint is there."""
     before = complete_checkpoints(project)
@@ -59,16 +68,36 @@ def kill_after_a_checkpoint(project: Path, number: signal.Signals) -> None:
     process.wait(timeout=60)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux a stage ends with the DVC that started it")
+
+
+@ON_LINUX
+def test_a_stage_ends_with_dvc_whatever_shell_stands_between(tmp_path):
+    (tmp_path / "stage.py").write_text(
+        "import pathlib, time\n"
+        "from plotwright.process import end_with_dvc\n"
+        "end_with_dvc()\n"
+        "pathlib.Path('running').touch()\n"
+        "time.sleep(60)\n"
+    )
+    # A shell with more to do stays the stage's parent, as dash does in any case.
+    run_it = "subprocess.run('python stage.py; true', shell=True, env=os.environ | {'DVC_STAGE': 'x'})"
+    dvc = subprocess.Popen(
+        [sys.executable, "-c", f"import os, subprocess; {run_it}"], cwd=tmp_path, env=environment(ROOT)
+    )
+    wait_until(lambda: (tmp_path / "running").exists())
+    dvc.kill()
+    dvc.wait()
+    wait_until(lambda: works_in(tmp_path) == [])
+
+
+@ON_LINUX
 def test_training_killed_with_dvc_leaves_no_process_and_comes_to_the_same_weights(project):
     quiet = Path(shutil.copytree(project, project.with_name("quiet"), symlinks=True))
     run(quiet, "dvc", "repro", "train")
     for number in (signal.SIGKILL, signal.SIGTERM)[:KILLS]:
         kill_after_a_checkpoint(project, number)
-        deadline = time.monotonic() + 20
-        while works_in(project) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert works_in(project) == []
+        wait_until(lambda: works_in(project) == [])
         assert not (project / "models/plot-generator").exists(), "training ended before it was killed"
     run(project, "dvc", "repro", "train")
     assert output_files(project) == output_files(quiet)

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from plotwright.errors import run_or_explain
 
+IDENTITY = {"user.name": "t", "user.email": "t@example.org"}
 TRACKED = ["dvc.yaml", "stages", "plotwright", "pyproject.toml", ".dvcignore", ".gitignore"]
 
 
@@ -95,6 +96,8 @@ def build(folder: Path, tokenizer: PreTrainedTokenizerBase, **train: Any) -> Non
     """Make the repository, committed and with nothing run; `train` changes its training parameters."""
     lay_out(folder, tokenizer, **train)
     run(folder, "git", "init", "-q")
+    for name, value in IDENTITY.items():  # DVC experiments are commits, and whoever runs the tests may have no identity
+        run(folder, "git", "config", name, value)
     run(folder, "dvc", "init", "-q")
     shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots", dirs_exist_ok=True)
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
@@ -104,7 +107,7 @@ def build(folder: Path, tokenizer: PreTrainedTokenizerBase, **train: Any) -> Non
 def commit(project: Path, why: str) -> None:
     """Commit everything that Git does not ignore."""
     run(project, "git", "add", "-A")
-    run(project, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", why)
+    run(project, "git", "commit", "-qm", why)
 
 
 def run_stage_here(project: Path, name: str) -> subprocess.CompletedProcess[str]:
