@@ -197,11 +197,16 @@ def draw_model_choice() -> None:
 
 
 def draw_form() -> None:
-    """Everything to be filled in before Write is clicked."""
+    """Everything to be filled in before Write is clicked.
+
+    What changes nothing else on the page is told with that click (on_change="ignore"): a run of its own, begun by
+    leaving the field for the button, would delay the first words by a quarter of a second.
+    """
     st.text_area(
         "How does it begin?",
         key="opening",
         height=120,
+        on_change="ignore",
         placeholder="A short film about a pilot who …   (or leave it empty and let the model begin)",
         persist_state="session",
     )
@@ -210,8 +215,10 @@ def draw_form() -> None:
             st.button(name, key=f"example-{name}", on_click=use_example, args=(opening,))
     with st.container(key="about"):
         title, genre, year = st.columns([4, 3, 2])
-    title.text_input("Title", key="title", max_chars=120, placeholder="none", persist_state="session")
-    genre.selectbox("Genre", NAMED_GENRES, key="genre", placeholder="any", persist_state="session")
+    title.text_input(
+        "Title", key="title", max_chars=120, on_change="ignore", placeholder="none", persist_state="session"
+    )
+    genre.selectbox("Genre", NAMED_GENRES, key="genre", on_change="ignore", placeholder="any", persist_state="session")
     with year:
         _number_control("Year", "year", 1, placeholder="any")
     creativity, drafts = st.columns([5, 2])
@@ -219,7 +226,9 @@ def draw_form() -> None:
         "Creativity", list(creativities()), key="creativity", on_change=choose_creativity, persist_state="session"
     )
     low, high = WHOLE["drafts"]
-    drafts.segmented_control("Drafts", list(range(low, high + 1)), key="drafts", persist_state="session")
+    drafts.segmented_control(
+        "Drafts", list(range(low, high + 1)), key="drafts", on_change="ignore", persist_state="session"
+    )
     draw_model_choice()
     with st.expander("All controls"):
         _draw_controls()
@@ -227,7 +236,7 @@ def draw_form() -> None:
 
 def _number_control(label: str, name: str, step: int, placeholder: str | None = None) -> None:
     low, high = _range(name)
-    change = name_creativity if name in SAMPLING else None
+    change = name_creativity if name in SAMPLING else "ignore"
     st.number_input(
         label, low, high, step=step, key=name, placeholder=placeholder, on_change=change, persist_state="session"
     )

@@ -81,7 +81,6 @@ def first_words(page: Page, rounds: int, rest: bool) -> list[float]:
         page.get_by_role("button", name="Write", exact=True).click(delay=PRESS)
         page.wait_for_function("window.waited > 0")
         taken.append(page.evaluate("window.waited"))
-        page.get_by_role("button", name="Stop", exact=True).click()
         wait_for_end(page)
     return taken
 

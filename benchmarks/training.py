@@ -43,7 +43,7 @@ from transformers import (
 from plotwright.documents import Plots
 from plotwright.errors import PlotwrightError, run_or_explain
 from plotwright.files import write_json
-from plotwright.machine import choose_precision, keep_freed_memory, training_attention
+from plotwright.machine import accelerator, choose_precision, keep_freed_memory, training_attention
 from plotwright.models import load_tokenizer
 from plotwright.packing import IGNORED, PackedEpochs
 from plotwright.raw import read_raw
@@ -106,6 +106,7 @@ def common_arguments(folder: str, length: int) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "logging_steps": MANY,
+        "use_cpu": accelerator().type == "cpu",  # bf16 on a CPU must be asked for so
     }
 
 

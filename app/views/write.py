@@ -237,6 +237,7 @@ def _draw_editor(attempt: Attempt, draft: Draft) -> None:
         attempt.whole(draft),
         key=key,
         height=320,
+        on_change="ignore",
         persist_state="session",
     )
     with st.container(horizontal=True):
