@@ -1,5 +1,6 @@
 """Cross entropy of a language model's head without ever holding all logits."""
 
+from collections.abc import Iterable
 from types import MethodType
 from typing import Any
 
@@ -11,14 +12,15 @@ from transformers.modeling_outputs import CausalLMOutput
 from plotwright.errors import PlotwrightError
 from plotwright.packing import IGNORED, PIECES, without_filler
 
-CHUNK = 512  # rows of logits held at once
+CHUNK = 1024  # rows of logits held at once
+CACHED = 2**21  # numbers that a processor's cache holds while they are worked on: eight megabytes in fp32
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum over rows of -log softmax(hidden @ weight.T)[label], with gradients computed chunk by chunk.
 
     Both gradients are worked out in the forward pass, while a chunk's logits are at hand, so that at no
-    time more than CHUNK x vocabulary logits exist.
+    time more than CHUNK x vocabulary logits exist; their gradient takes their place.
     """
 
     @staticmethod
@@ -28,18 +30,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
         with torch.autocast(device, enabled=False):
             rows, matrix = hidden.to(dtype), weight.to(dtype)
             hidden_gradient = torch.empty_like(rows)
-            weight_gradient = torch.zeros_like(weight, dtype=torch.float32)
+            weight_gradient = torch.empty_like(weight, dtype=torch.float32)
             total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-            for start in range(0, len(labels), CHUNK):
+            for start in range(0, max(1, len(labels)), CHUNK):  # without a label once: the gradients are then zeros
                 part, target = rows[start : start + CHUNK], labels[start : start + CHUNK, None]
-                # One pass over each row while the processor's cache holds it; logsumexp takes several over all.
-                log_probabilities = (part @ matrix.T).log_softmax(dim=-1, dtype=torch.float32)
-                log_likelihood = log_probabilities.gather(1, target)
-                total -= log_likelihood.sum()
-                probabilities = log_probabilities.exp_()
-                gradient = probabilities.scatter_add_(1, target, -torch.ones_like(log_likelihood)).to(dtype)
-                torch.mm(gradient, matrix, out=hidden_gradient[start : start + CHUNK])
-                _add_product(weight_gradient, gradient.T, part)
+                logits = part @ matrix.T
+                for some, theirs in _slices(logits, target):
+                    total += _loss_and_gradient(some, theirs)
+                torch.mm(logits, matrix, out=hidden_gradient[start : start + CHUNK])
+                for gradient, columns in _slices(weight_gradient, logits.T):
+                    product = columns @ part
+                    if start == 0:
+                        gradient.copy_(product)
+                    else:
+                        gradient += product
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         ctx.dtypes = hidden.dtype, weight.dtype
         return total
@@ -52,12 +56,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (hidden_gradient * scale).to(hidden_type), weight_gradient.mul_(scale).to(weight_type), None
 
 
-def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """total += left @ right; for fp32 factors without the product standing in memory beside the sum."""
-    if left.dtype == total.dtype:
-        total.addmm_(left, right)
-    else:
-        total += left @ right
+def _slices(first: torch.Tensor, second: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
+    """Both tensors in equally many rows at a time: on the CPU as many as the first's numbers fit the cache."""
+    rows = max(1, CACHED // first.shape[1]) if first.device.type == "cpu" else len(first)
+    return zip(first.split(rows), second.split(rows), strict=True)
+
+
+def _loss_and_gradient(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Sum of -log p(target) over rows; in the logits' place its gradient by them. target: (rows, 1)."""
+    # One pass over each row while the processor's cache holds it; logsumexp takes several over all.
+    log_probabilities = logits.log_softmax(dim=-1, dtype=torch.float32)
+    log_likelihood = log_probabilities.gather(1, target)
+    probabilities = log_probabilities.exp_()
+    logits.copy_(probabilities.scatter_add_(1, target, -torch.ones_like(log_likelihood)))
+    return -log_likelihood.sum()
 
 
 def summed_cross_entropy(hidden: torch.Tensor, head: nn.Linear, labels: torch.Tensor) -> torch.Tensor:

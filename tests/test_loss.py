@@ -15,9 +15,19 @@ from plotwright.settings import TrainingSettings
 from plotwright.training import run_training, set_dropout
 
 
+@pytest.fixture
+def unset_is_nan():
+    """What is read before it is written is NaN."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 1024])
-def test_value_and_gradients_equal_the_plain_computation(monkeypatch, chunk):
+@pytest.mark.parametrize("cached", [1, 120, 10_000])
+def test_value_and_gradients_equal_the_plain_computation(monkeypatch, unset_is_nan, chunk, cached):
     monkeypatch.setattr(loss, "CHUNK", chunk)
+    monkeypatch.setattr(loss, "CACHED", cached)
     torch.manual_seed(0)
     hidden = torch.randn(3, 10, 8, requires_grad=True)
     head = torch.nn.Linear(8, 50, bias=False)
@@ -53,7 +63,7 @@ def test_a_base_whose_output_layer_has_a_bias_is_refused():
         fuse_loss(model)
 
 
-def test_a_batch_without_labels_has_loss_zero_and_no_gradient():
+def test_a_batch_without_labels_has_loss_zero_and_no_gradient(unset_is_nan):
     model, ids = make_model(50), torch.zeros(1, 6, dtype=torch.long)
     fuse_loss(model)
     output = model(
