@@ -21,7 +21,7 @@ from huggingface_hub.errors import HTTPError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from plotwright.errors import PlotwrightError
-from plotwright.licences import licence_of_base, licence_of_model, licence_of_text
+from plotwright.licences import Base, licence_of_base, licence_of_model, licence_of_text
 from plotwright.publish import explained
 from plotwright.settings import load_yaml
 
@@ -459,6 +459,10 @@ def test_licences_of_known_texts_and_bases():
     assert licence_of_text("data/sample/plots.csv", None).licence == "cc0-1.0"
     assert licence_of_text("data/wikipedia/plots.csv", None).licence == "cc-by-sa-4.0"
     assert licence_of_text("data/wikipedia/plots.csv", "mit").licence == "cc-by-sa-4.0"  # no statement changes that
+
+
+def test_the_embedded_base_states_its_licence():
+    assert licence_of_base(ROOT / "models/base/storyteller", None) == Base("mit", "storyteller", None)
 
 
 def test_a_base_from_the_hub_has_the_licence_of_its_repository_and_another_must_say(tmp_path):
