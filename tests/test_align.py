@@ -115,9 +115,8 @@ def test_what_simulated_readers_liked_becomes_likelier_and_the_folder_keeps_its_
     learnt, held_out = hold_out("thumbs", rows, settings().held_out, load_params().seed)
     gain = gains(open_pair(benchmark.WORK / "model", MODEL), learnt["prompt"], learnt["text"], 8)
     assert thumbs_accuracy(learnt, gain, 1000, 0)["accuracy_low"] > 0.8
-    assert (
-        report["rows"]["thumbs"] | {"learnt_from": len(learnt), "held_out": len(held_out)} == report["rows"]["thumbs"]
-    )
+    counts = report["rows"]["thumbs"]
+    assert (counts["learnt_from"], counts["held_out"]) == (len(learnt), len(held_out))
     pairs = (held_out["verdict"] == "up").sum() * (held_out["verdict"] == "down").sum()
     assert report["preference"]["thumbs"]["pairs"] == pairs
     before, after = benchmark.tastes()
