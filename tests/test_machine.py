@@ -1,5 +1,9 @@
 """What the machine at hand has, and not what PyTorch was built for, decides where and how models compute."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from conftest import make_model
@@ -35,3 +39,19 @@ def test_attention_in_pieces_is_for_machines_that_train_on_the_cpu(monkeypatch, 
     monkeypatch.setattr(packing, "accelerator", lambda: torch.device(device))
     keep_pieces_apart(model)
     assert (model.config._attn_implementation == packing.PIECES) == in_pieces
+
+
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this PyTorch multiplies without oneMKL")
+def test_matrix_products_are_asked_to_repeat_themselves():
+    code = "import plotwright, torch; torch.ones(64, 64) @ torch.ones(64, 64)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MKL_")}
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"MKL_VERBOSE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    products = [line for line in said.splitlines() if "GEMM(" in line]
+    assert products
+    assert all("CNR:AUTO" in line and "Dyn:0" in line for line in products)
