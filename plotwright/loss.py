@@ -12,7 +12,8 @@ from transformers.modeling_outputs import CausalLMOutput
 from plotwright.errors import PlotwrightError
 from plotwright.packing import IGNORED, PIECES, without_filler
 
-CHUNK = 1024  # rows of logits held at once
+CHUNK = 1024  # rows of logits held at once on the CPU, and at least on a GPU
+FILLED = 2**26  # logits that keep a GPU busy; of a small vocabulary CHUNK rows are too few
 CACHED = 2**21  # numbers that a processor's cache holds while they are worked on: eight megabytes in fp32
 
 
@@ -20,7 +21,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """Sum over rows of -log softmax(hidden @ weight.T)[label], with gradients computed chunk by chunk.
 
     Both gradients are worked out in the forward pass, while a chunk's logits are at hand, so that at no
-    time more than CHUNK x vocabulary logits exist; their gradient takes their place.
+    time more than a chunk of them exists; their gradient takes their place.
     """
 
     @staticmethod
@@ -32,12 +33,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
             hidden_gradient = torch.empty_like(rows)
             weight_gradient = torch.empty_like(weight, dtype=torch.float32)
             total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-            for start in range(0, max(1, len(labels)), CHUNK):  # without a label once: the gradients are then zeros
-                part, target = rows[start : start + CHUNK], labels[start : start + CHUNK, None]
+            chunk = CHUNK if device == "cpu" else max(CHUNK, FILLED // len(matrix))
+            for start in range(0, max(1, len(labels)), chunk):  # without a label once: the gradients are then zeros
+                part, target = rows[start : start + chunk], labels[start : start + chunk, None]
                 logits = part @ matrix.T
                 for some, theirs in _slices(logits, target):
                     total += _loss_and_gradient(some, theirs)
-                torch.mm(logits, matrix, out=hidden_gradient[start : start + CHUNK])
+                torch.mm(logits, matrix, out=hidden_gradient[start : start + chunk])
                 for gradient, columns in _slices(weight_gradient, logits.T):
                     product = columns @ part
                     if start == 0:

@@ -230,6 +230,7 @@ def _arguments(settings: TrainingSettings, steps: int, precision: Choice, seed: 
         restore_callback_states_from_checkpoint=True,
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
+        logging_nan_inf_filter=False,  # it waits for the GPU in every step, to hide what should be seen
         seed=seed,
         report_to="none",
         use_cpu=accelerator().type == "cpu",
