@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import zipfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -507,7 +508,7 @@ def test_the_stage_says_what_of_a_model_placed_by_hand_is_not_checked(tmp_path, 
         assert said.endswith("configuration and tokenizer are not checked\n")
 
 
-def test_a_second_download_says_that_it_waits_for_the_first(tmp_path, capsys):
+def test_a_second_download_says_that_it_waits_for_the_first(tmp_path):
     began, end = threading.Event(), threading.Event()
 
     def first():
@@ -519,18 +520,18 @@ def test_a_second_download_says_that_it_waits_for_the_first(tmp_path, capsys):
         with downloading("a file", "do without"):
             pass
 
-    with patch.dict(os.environ, {"DVC_ROOT": str(tmp_path)}):
+    # capsys empties what it has after reading it: what another thread prints in between would be lost.
+    with patch.dict(os.environ, {"DVC_ROOT": str(tmp_path)}), redirect_stdout(io.StringIO()) as said:
         threads = [threading.Thread(target=target) for target in (first, second)]
         threads[0].start()
         assert began.wait(20)
         threads[1].start()
-        said = ""
-        while "waiting until it ends" not in said and threads[1].is_alive():
-            said += capsys.readouterr().out
+        while "waiting until it ends" not in said.getvalue() and threads[1].is_alive():
+            time.sleep(0.01)
         end.set()
         for thread in threads:
             thread.join(20)
-    assert "another process is downloading: waiting until it ends" in said
+    assert "another process is downloading: waiting until it ends" in said.getvalue()
 
 
 def test_a_model_placed_by_hand_that_is_wrong_or_not_whole_is_refused(tmp_path, server, repository, checkpoint):
