@@ -1,6 +1,6 @@
 """From a folder of books and a table of plots to the blocks that a base model is pretrained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -36,10 +36,18 @@ class ModelShape(Section):
 
 
 class Phase(Section):
-    """What one phase reads: shares of the tokens of all books and of all plots; above 1 is more than once."""
+    """What one phase reads: shares of all tokens of each kind of text; above 1 is more than once."""
 
     books: Annotated[float, Field(ge=0)]
     plots: Annotated[float, Field(ge=0)]
+    invented: Annotated[float, Field(ge=0)]
+
+
+class Run(Section):
+    """One training with a schedule of its own, from what the run before left."""
+
+    phases: Annotated[list[Phase], Field(min_length=1)]
+    training: TrainingSettings
 
 
 class HeldOut(Section):
@@ -54,16 +62,16 @@ class PretrainSettings(Section):
     min_words: Annotated[int, Field(ge=0)]
     shape: ModelShape
     held_out: HeldOut
-    phases: Annotated[list[Phase], Field(min_length=1)]
-    training: TrainingSettings
+    runs: Annotated[list[Run], Field(min_length=1)]
 
     @model_validator(mode="after")
     def fits_the_context(self) -> Self:
-        if self.training.block_size > self.shape.context:
-            raise ValueError(
-                f"pretrain.training.block_size ({self.training.block_size}) must be at most "
-                f"pretrain.shape.context ({self.shape.context})"
-            )
+        for number, run in enumerate(self.runs):
+            if run.training.block_size > self.shape.context:
+                raise ValueError(
+                    f"pretrain.runs.{number}.training.block_size ({run.training.block_size}) must be at most "
+                    f"pretrain.shape.context ({self.shape.context})"
+                )
         return self
 
 
@@ -171,26 +179,32 @@ def take_texts(lengths: np.ndarray, share_from: float, share_to: float, seed: in
     return np.concatenate(rounds)
 
 
-def mix(books: Documents, plots: Documents) -> Documents:
-    """Both sets of documents as one."""
-    tokens = np.concatenate([books.tokens, plots.tokens], dtype=np.int32)
-    starts = np.concatenate([books.starts, plots.starts[1:] + books.starts[-1]])
-    return Documents(tokens, starts, np.concatenate([books.label_from, plots.label_from]))
+def mix(parts: Sequence[Documents]) -> Documents:
+    """Several sets of documents as one."""
+    tokens = np.concatenate([part.tokens for part in parts], dtype=np.int32)
+    starts = np.cumsum([0, *(length for part in parts for length in part.lengths)])
+    return Documents(tokens, starts, np.concatenate([part.label_from for part in parts]))
 
 
-def phase_documents(books: Books, plots: Plots, settings: PretrainSettings, phase: int) -> Documents:
-    """The documents of one phase; each plot's prefix fields are left out at random.
+def phase_documents(
+    books: Books, plots: Plots, invented: Plots, settings: PretrainSettings, run: int, phase: int
+) -> Documents:
+    """The documents of one phase of a run; each plot's prefix fields are left out at random.
 
-    Phases take up books and plots where the one before stopped, so that a text comes again only after
+    Phases take up each kind of text where the one before stopped, so that a text comes again only after
     all the others.
     """
-    done, this = settings.phases[:phase], settings.phases[phase]
-    books_before, plots_before = sum(p.books for p in done), sum(p.plots for p in done)
-    chosen = take_texts(np.diff(books.starts), books_before, books_before + this.books, settings.seed)
-    generator = np.random.default_rng((settings.seed, phase))
-    told = plots.with_random_prefix(settings.training.prefix_dropout, generator)
-    lengths = np.array([len(text) for text in plots.texts])
-    return mix(
-        books.documents(chosen),
-        told.select(take_texts(lengths, plots_before, plots_before + this.plots, settings.seed)),
-    )
+    this = settings.runs[run].phases[phase]
+    before = [phase for run in settings.runs[:run] for phase in run.phases] + settings.runs[run].phases[:phase]
+    generator = np.random.default_rng((settings.seed, len(before)))
+
+    def chosen(lengths: np.ndarray, kind: str) -> np.ndarray:
+        start = sum(getattr(phase, kind) for phase in before)
+        return take_texts(lengths, start, start + getattr(this, kind), settings.seed)
+
+    def told(plots: Plots, kind: str) -> Documents:
+        documents = plots.with_random_prefix(settings.runs[run].training.prefix_dropout, generator)
+        return documents.select(chosen(np.array([len(text) for text in plots.texts]), kind))
+
+    read_books = books.documents(chosen(np.diff(books.starts), "books"))
+    return mix([read_books, told(plots, "plots"), told(invented, "invented")])

@@ -1,13 +1,16 @@
-"""pretrain: make the embedded base model from a folder of books and a CSV of plots.
+"""pretrain: make the embedded base model from a folder of books, a CSV of real plots and one of invented plots.
 
-python stages/pretrain.py PARAMS BOOKS PLOTS_CSV MODEL METRICS
+python stages/pretrain.py PARAMS BOOKS PLOTS_CSV INVENTED_CSV MODEL METRICS
 """
 
+import functools
+import json
 import random
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 try:
     from plotwright.process import end_with_dvc, read_paths
@@ -20,8 +23,9 @@ try:
     from plotwright.documents import Documents, Plots
     from plotwright.errors import PlotwrightError, run_or_explain
     from plotwright.files import whole_folder, write_json
-    from plotwright.machine import choose_precision, keep_freed_memory, processes
+    from plotwright.machine import choose_precision, keep_freed_memory, processes, training_attention
     from plotwright.manifest import fingerprint, hash_files
+    from plotwright.models import load_model
     from plotwright.packing import PackedEpochs
     from plotwright.plots import clean_rows, select
     from plotwright.pretraining import (
@@ -45,9 +49,14 @@ except ModuleNotFoundError as error:
 HELD_OUT_CHARACTERS = 40_000  # of each held-out book that are scored
 
 
+def read_plots(csv: Path, settings: PretrainSettings) -> pd.DataFrame:
+    """The CSV's plots, cleaned as prepare cleans them."""
+    return select(clean_rows(read_raw(csv)), settings.min_words)[0]
+
+
 def split_plots(csv: Path, settings: PretrainSettings) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The CSV's plots, cleaned as prepare cleans them: those to train on and those held out."""
-    plots, _ = select(clean_rows(read_raw(csv)), settings.min_words)
+    """The CSV's plots: those to train on and those held out."""
+    plots = read_plots(csv, settings)
     if len(plots) <= settings.held_out.plots:
         raise PlotwrightError(f"{csv} has {len(plots)} plots, too few to hold out {settings.held_out.plots} of them.")
     held_out = plots.sample(settings.held_out.plots, random_state=settings.seed).index
@@ -82,9 +91,12 @@ def measure(model: PreTrainedModel, documents: Documents, texts: list[str], wind
 
 
 def read_texts(
-    books: list[Path], plots: pd.DataFrame, csv: Path, settings: PretrainSettings
+    books: list[Path], plots: pd.DataFrame, texts: list[Path], settings: PretrainSettings
 ) -> tuple[PreTrainedTokenizerBase, Path, Books]:
-    """A tokenizer of all texts, the folder of the run's checkpoints, and the books in tokens, which lie there."""
+    """A tokenizer of books and real plots, the runs' folder, and the books in tokens, which lie there.
+
+    `texts` are all files that the model reads; with other ones, or another tokenizer, the folder is another.
+    """
 
     def everything() -> Iterator[str]:
         yield from plots["text"]
@@ -92,11 +104,44 @@ def read_texts(
             yield from texts_of(file)
 
     tokenizer = train_tokenizer(everything(), settings.shape.vocabulary, settings.shape.context)
-    sources = [settings.model_dump(exclude={"training": {"evaluations", "compile"}}), hash_files([csv, *books])]
-    work = checkpoint_folder(fingerprint([*sources, tokenizer.backend_tokenizer.to_str()]))
+    sources = [settings.model_dump(exclude={"runs"}), hash_files(texts), tokenizer.backend_tokenizer.to_str()]
+    work = checkpoint_folder(fingerprint(sources))
     if not (work / "starts.npy").exists():
         write_books(books, tokenizer, work)
     return tokenizer, work, Books(work)
+
+
+def do_run(
+    model: PreTrainedModel,
+    documents: Callable[[int], Documents],
+    validation: Documents,
+    settings: PretrainSettings,
+    number: int,
+    work: Path,
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model after run `number`, and how that went; both from `work` where the run was done before."""
+    run = settings.runs[number]
+    without = {"training": {"evaluations", "compile"}}  # what does not change the weights
+    until_now = [run.model_dump(exclude=without) for run in settings.runs[: number + 1]]
+    checkpoints = work / f"run-{number}-{fingerprint(until_now)}"
+    done = checkpoints.with_name(f"{checkpoints.name}-done")
+    if not done.exists():
+        precision = choose_precision(run.training.precision)
+        print(f"run {number + 1} of {len(settings.runs)}; precision: {precision.value}, because {precision.reason}")
+        data = PackedEpochs(
+            documents,
+            len(run.phases),
+            run.training.block_size,
+            settings.seed,
+            multiple=run.training.batch_size * processes(),
+        )
+        trained = run_training(model, data, validation, run.training, precision, settings.seed, checkpoints)
+        report = {"steps": trained.steps, "labelled_tokens": data.labelled, "precision": precision.value}
+        with whole_folder(done) as partial:
+            model.save_pretrained(partial)
+            write_json(partial / "report.json", {**report, "curve": trained.curve})
+        shutil.rmtree(checkpoints)
+    return load_model(done, training_attention()), json.loads((done / "report.json").read_text(encoding="utf-8"))
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output: Path) -> None:
@@ -109,38 +154,35 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, output: Pat
 
 
 def main() -> None:
-    params, folder, csv, output, metrics = read_paths(__doc__, "params", "books", "plots_csv", "model", "metrics")
+    params, folder, csv, invented_csv, output, metrics = read_paths(
+        __doc__, "params", "books", "plots_csv", "invented_csv", "model", "metrics"
+    )
     settings = load_settings(params, BaseParams).pretrain
     keep_freed_memory()
-    precision = choose_precision(settings.training.precision)
-    print(f"precision: {precision.value}, because {precision.reason}")
     books, held_books = split_books(folder, settings)
     plots, held_plots = split_plots(csv, settings)
-    tokenizer, work, encoded_books = read_texts(books, plots, csv, settings)
-    encoded_plots, validation = Plots(plots, tokenizer), Plots(held_plots, tokenizer).documents()
+    invented = read_plots(invented_csv, settings)
+    tokenizer, work, encoded_books = read_texts(books, plots, [csv, invented_csv, *books], settings)
+    encoded_plots, encoded_invented = Plots(plots, tokenizer), Plots(invented, tokenizer)
+    validation = Plots(held_plots, tokenizer).documents()
     set_seed(settings.seed)
-    model = new_model(settings.shape, tokenizer.eos_token_id)
-    data = PackedEpochs(
-        lambda phase: phase_documents(encoded_books, encoded_plots, settings, phase),
-        len(settings.phases),
-        settings.training.block_size,
-        settings.seed,
-        multiple=settings.training.batch_size * processes(),
-    )
-    trained = run_training(model, data, validation, settings.training, precision, settings.seed, work)
+    model: PreTrainedModel = new_model(settings.shape, tokenizer.eos_token_id)
+    runs = []
+    for number in range(len(settings.runs)):
+        read = functools.partial(phase_documents, encoded_books, encoded_plots, encoded_invented, settings, number)
+        model, report = do_run(model, read, validation, settings, number, work)
+        runs.append(report)
     book_texts = [file.read_text(encoding="utf-8")[:HELD_OUT_CHARACTERS] for file in held_books]
     documents, context = bare_documents(tokenizer, book_texts), settings.shape.context
     report = {
         "parameters": model.num_parameters(),
-        "steps": trained.steps,
-        "labelled_tokens": data.labelled,
         "tokens_in_books": int(encoded_books.starts[-1]),
         "tokens_in_plots": sum(map(len, encoded_plots.texts)),
+        "tokens_in_invented": sum(map(len, encoded_invented.texts)),
         "books": measure(model, documents, book_texts, context),
         "plots": measure(model, validation, held_plots["text"].tolist(), context),
         "held_out_books": [file.stem for file in held_books],
-        "precision": precision.value,
-        "curve": trained.curve,
+        "runs": runs,
     }
     save(model, tokenizer, output)
     write_json(metrics, report)

@@ -26,12 +26,19 @@ def corpus(tmp_path_factory):
     plots = make_plots(60, words=30)
     raw = plots.rename(columns={"year": "Release Year", "title": "Title", "genre": "Genre", "text": "Plot"})
     raw.drop(columns="id").to_csv(folder / "plots.csv", index=False)
+    raw.drop(columns="id").head(20).assign(Plot=lambda rows: rows["Plot"].str[::-1]).to_csv(folder / "invented.csv")
     params = yaml.safe_load((ROOT / "models/base/params.yaml").read_text())
     settings = params["pretrain"]
     settings["shape"] = {"vocabulary": 400, "context": 64, "layers": 2, "heads": 2, "width": 16}
     settings["held_out"] = {"books": 1, "plots": 5}
-    settings["phases"] = [{"books": 0.5, "plots": 0.5}, {"books": 0.5, "plots": 1.0}]
-    settings["training"] |= {"block_size": 64, "batch_size": 4, "evaluations": 2, "precision": "fp32", "compile": False}
+    tiny = {"block_size": 64, "batch_size": 4, "evaluations": 2, "precision": "fp32", "compile": False}
+    phases = [
+        [{"books": 0.5, "plots": 0.5, "invented": 0.0}, {"books": 0.5, "plots": 1.0, "invented": 0.5}],
+        [{"books": 0.1, "plots": 0.2, "invented": 1.0}],
+    ]
+    settings["runs"] = [
+        {"phases": phases[i], "training": run["training"] | tiny} for i, run in enumerate(settings["runs"])
+    ]
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return folder
 
@@ -41,6 +48,7 @@ def pretrain(corpus, output):
         corpus / "params.yaml",
         corpus / "books",
         corpus / "plots.csv",
+        corpus / "invented.csv",
         output / "model",
         output / "metrics.json",
     ]
@@ -59,6 +67,7 @@ def test_the_script_makes_a_model_that_opens_and_the_same_bytes_again(corpus, tm
     assert report["books"]["documents"] == 1
     assert report["plots"]["documents"] == 5
     assert 0 < report["plots"]["bits_per_byte"] < 8
+    assert [run["steps"] > 0 for run in report["runs"]] == [True, True]
     assert not list(tmp_path.glob(".plotwright/checkpoints/*"))
     again = tmp_path / "again"
     again.mkdir()
@@ -69,7 +78,8 @@ def test_the_script_makes_a_model_that_opens_and_the_same_bytes_again(corpus, tm
 
 def test_an_empty_folder_of_books_stops_with_one_sentence(corpus, tmp_path):
     (tmp_path / "empty").mkdir()
-    arguments = [corpus / "params.yaml", tmp_path / "empty", corpus / "plots.csv", tmp_path / "m", tmp_path / "j"]
+    texts = [tmp_path / "empty", corpus / "plots.csv", corpus / "invented.csv"]
+    arguments = [corpus / "params.yaml", *texts, tmp_path / "m", tmp_path / "j"]
     done = run_here(stages.pretrain.main, tmp_path, *arguments)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")

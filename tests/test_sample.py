@@ -116,3 +116,15 @@ def test_the_blemishes_of_the_real_file_are_there(sample):
     assert plots.str.contains(r"\S  +\S").sum() >= 5
     assert plots.str.contains("&amp;", regex=False).sum() >= 3
     assert (sample["Director"] == "Unknown").sum() >= 5
+
+
+def test_the_plots_invented_for_the_base_are_others_than_the_sample(sample, words):
+    invented = pd.read_csv(ROOT / "models/base/invented.csv", dtype=str, keep_default_na=False)
+    assert list(invented.columns) == COLUMNS
+    assert invented["Title"].str.casefold().nunique() == len(invented)
+    assert not set(invented["Title"].str.casefold()) & set(sample["Title"].str.casefold())
+    length = 8
+    runs = {" ".join(ws[i : i + length]).lower() for ws in words for i in range(len(ws) - length + 1)}
+    for plot in invented["Plot"]:
+        ws = WORD.findall(plot)
+        assert not runs & {" ".join(ws[i : i + length]).lower() for i in range(len(ws) - length + 1)}
