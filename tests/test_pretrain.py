@@ -10,7 +10,9 @@ from tiny_project import run_here
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import stages.pretrain
-from plotwright.pretraining import Books, take_texts, write_books
+from plotwright.documents import Plots
+from plotwright.pretraining import BaseParams, Books, Phase, phase_documents, take_texts, write_books
+from plotwright.settings import load_settings
 
 STORYTELLER = ROOT / "models/base/storyteller"
 
@@ -110,6 +112,35 @@ def test_shares_one_after_another_read_every_text_once_before_any_twice():
     assert counts.min() == 1
     assert counts.max() == 2
     assert abs(lengths[read].sum() / lengths.sum() - 1.5) < 0.03
+
+
+def test_a_run_takes_up_each_kind_of_text_where_the_one_before_stopped(tokenizer, tmp_path):
+    (tmp_path / "book.txt").write_text("\n\n".join(f"{sentence(i, 8)} {i}" for i in range(30)))
+    write_books([tmp_path / "book.txt"], tokenizer, tmp_path / "encoded")
+    books, plots, invented = Books(tmp_path / "encoded"), make_plots(40, words=9), make_plots(25, words=5)
+    settings = load_settings(ROOT / "models/base/params.yaml", BaseParams).pretrain
+    shares = [[(0.2, 0.4, 0.0), (0.3, 0.3, 0.5)], [(0.5, 0.3, 0.5)]]
+    runs = [
+        run.model_copy(
+            update={"phases": [Phase(books=b, plots=p, invented=i) for b, p, i in phases]},
+        )
+        for run, phases in zip(settings.runs, shares, strict=True)
+    ]
+    settings = settings.model_copy(update={"runs": runs})
+    read = [
+        document
+        for run, phases in enumerate(shares)
+        for phase in range(len(phases))
+        for document in map(
+            list, phase_documents(books, Plots(plots, tokenizer), Plots(invented, tokenizer), settings, run, phase)
+        )
+    ]
+    assert len(read) == 30 + 40 + 25
+    texts = [
+        " ".join(tokenizer.decode(tokens).replace("<|endoftext|>", "").split("Plot: ")[-1].split()) for tokens in read
+    ]
+    expected = [*(f"{sentence(i, 8)} {i}" for i in range(30)), *plots["text"], *invented["text"]]
+    assert sorted(texts) == sorted(" ".join(text.split()) for text in expected)
 
 
 def test_the_embedded_base_opens_without_network_and_is_small_enough():
