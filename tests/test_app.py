@@ -554,7 +554,7 @@ def test_without_training_plots_the_originality_is_said_to_be_unknown(world):
 
 
 def test_each_token_is_shown_with_what_else_was_likely(world):
-    app = write(opened())
+    app = write(opened(), seed=7)  # not one by chance whose text ends at once
     app = app.toggle[0].set_value(True).run()
     assert html(app).count("data-tip=") == len(visit(app).shown.drafts[0].reading) > 5
     assert "bits" in html(app)
