@@ -121,9 +121,7 @@ def test_a_run_takes_up_each_kind_of_text_where_the_one_before_stopped(tokenizer
     settings = load_settings(ROOT / "models/base/params.yaml", BaseParams).pretrain
     shares = [[(0.2, 0.4, 0.0), (0.3, 0.3, 0.5)], [(0.5, 0.3, 0.5)]]
     runs = [
-        run.model_copy(
-            update={"phases": [Phase(books=b, plots=p, invented=i) for b, p, i in phases]},
-        )
+        run.model_copy(update={"phases": [Phase(books=b, plots=p, invented=i) for b, p, i in phases]})
         for run, phases in zip(settings.runs, shares, strict=True)
     ]
     settings = settings.model_copy(update={"runs": runs})

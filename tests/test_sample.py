@@ -31,10 +31,15 @@ def words(sample) -> list[list[str]]:
     return [WORD.findall(plot) for plot in sample["Plot"]]
 
 
+def runs_of(words: list[str], length: int) -> list[str]:
+    """The runs of `length` words in one plot."""
+    return [" ".join(words[i : i + length]).lower() for i in range(len(words) - length + 1)]
+
+
 def shared_runs(words: list[list[str]], length: int) -> float:
     """The share of runs of `length` words that also stand in another plot."""
     plots_of = defaultdict(set)
-    runs = [[" ".join(ws[i : i + length]).lower() for i in range(len(ws) - length + 1)] for ws in words]
+    runs = [runs_of(ws, length) for ws in words]
     for plot, own in enumerate(runs):
         for run in own:
             plots_of[run].add(plot)
@@ -123,8 +128,6 @@ def test_the_plots_invented_for_the_base_are_others_than_the_sample(sample, word
     assert list(invented.columns) == COLUMNS
     assert invented["Title"].str.casefold().nunique() == len(invented)
     assert not set(invented["Title"].str.casefold()) & set(sample["Title"].str.casefold())
-    length = 8
-    runs = {" ".join(ws[i : i + length]).lower() for ws in words for i in range(len(ws) - length + 1)}
+    of_sample = {run for ws in words for run in runs_of(ws, 8)}
     for plot in invented["Plot"]:
-        ws = WORD.findall(plot)
-        assert not runs & {" ".join(ws[i : i + length]).lower() for i in range(len(ws) - length + 1)}
+        assert not of_sample & set(runs_of(WORD.findall(plot), 8))
